@@ -15,7 +15,7 @@ MESON = PATH=/usr/bin:$$PATH meson
 NINJA = PATH=/usr/bin:$$PATH ninja
 PACKAGES = tools/install-packages
 FOR_BUILD = gcc libc6-dev meson ninja-build pkg-config
-FOR_CHECK = libcmocka-dev libseccomp-dev python3 curl
+FOR_CHECK = libcmocka-dev python3 curl
 FOR_BROWSER = chromium
 FOR_BENCH = libuv1-dev liburing-dev nginx-light python3
 FOR_LINT = clang clang-format clang-tidy clang-tools shellcheck mandoc
