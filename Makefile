@@ -5,7 +5,6 @@ BUILD = build
 DIR = site
 LISTEN = 127.0.0.1:8080
 T =
-B =
 PREFIX = /usr/local
 DESTDIR =
 CC ?= cc
@@ -17,10 +16,8 @@ PACKAGES = tools/install-packages
 FOR_BUILD = gcc libc6-dev meson ninja-build pkg-config
 FOR_CHECK = libcmocka-dev python3 curl
 FOR_BROWSER = chromium
-FOR_BENCH = libuv1-dev liburing-dev nginx-light python3
-FOR_LINT = clang clang-format clang-tidy clang-tools shellcheck mandoc
 
-.PHONY: all setup run check check-browser bench install format lint clean
+.PHONY: all setup run check check-browser install format clean
 
 all: setup
 	@$(NINJA) -C $(BUILD)
@@ -43,12 +40,6 @@ check-browser: all
 	@$(PACKAGES) $(FOR_BROWSER) python3
 	@FIRE=$(BUILD)/fire tests/fire/browser
 
-bench: setup
-	@$(PACKAGES) $(FOR_BENCH)
-	@$(MESON) configure $(BUILD) -Dbench=true
-	@$(NINJA) -C $(BUILD)
-	@bench/run $(BUILD) $(B)
-
 install: all
 	@$(MESON) configure $(BUILD) --prefix=$(PREFIX)
 	@DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD) --quiet
@@ -56,10 +47,6 @@ install: all
 format:
 	@$(PACKAGES) clang-format
 	@clang-format -i $$(git ls-files '*.c' '*.h')
-
-lint: setup
-	@$(PACKAGES) $(FOR_LINT)
-	@tools/lint
 
 clean:
 	@rm -rf $(BUILD) build-*
