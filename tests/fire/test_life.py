@@ -291,8 +291,8 @@ class Log(Life):
         lines = until(lambda: log.read_text().count("\n") == 3 and
                       log.read_text().splitlines(), "three lines")
         date = r"\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
-        lines.sort(key=lambda line: line.split(" 200 ")[0] == line)
-        lines[1:] = sorted(lines[1:], key=lambda line: "/no" not in line)
+        lines.sort(key=lambda line: ["/f?a" in line, "/no" in line],
+                   reverse=True)
         self.assertRegex(lines[0], rf'^127\.0\.0\.1 - - {date} "GET /f\?a '
                          r'HTTP/1\.1" 200 5 "http://r/" "test/1"$')
         self.assertRegex(lines[1], r'"GET /no HTTP/1\.1" 404 \d+ "-" "-"$')
