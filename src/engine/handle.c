@@ -111,7 +111,9 @@ int iocp__handle_make(struct iocp_port *port, int fd,
         iocp__table_give(&port->engine->table, handle);
         return error;
     }
-    handle->port = port;
+    /* Once in a slot's life: a stale pointer may be looked at meanwhile. */
+    if (!handle->port)
+        handle->port = port;
     handle->alive = true;
     handle->owners = 1;
     handle->skip = false;
