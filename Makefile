@@ -5,6 +5,7 @@ BUILD = build
 DIR = site
 LISTEN = 127.0.0.1:8080
 T =
+B =
 PREFIX = /usr/local
 DESTDIR =
 CC ?= cc
@@ -17,7 +18,7 @@ FOR_BUILD = gcc libc6-dev meson ninja-build pkg-config
 FOR_CHECK = libcmocka-dev python3 curl
 FOR_BROWSER = chromium
 
-.PHONY: all setup run check check-browser install format clean
+.PHONY: all setup run check check-browser bench install format clean
 
 all: setup
 	@$(NINJA) -C $(BUILD)
@@ -39,6 +40,13 @@ check: setup
 check-browser: all
 	@$(PACKAGES) $(FOR_BROWSER) python3
 	@FIRE=$(BUILD)/fire tests/fire/browser
+
+# Rows that contain B: `make bench B=64x64`.
+bench: setup
+	@$(PACKAGES) python3
+	@$(MESON) configure $(BUILD) -Dbench=true
+	@$(NINJA) -C $(BUILD)
+	@bench/run $(BUILD) $(B)
 
 install: all
 	@$(MESON) configure $(BUILD) --prefix=$(PREFIX)
