@@ -312,7 +312,8 @@ static int start_locked(struct iocp_handle *handle, struct iocp_op *op)
 
     iocp__list_append(&direction->ops, &op->own.node);
     iocp__op_set_state(op, IOCP__OP_PENDING);
-    if (first && direction->ready)
+    /* The end of the stream needs no room in the socket. */
+    if (first && (direction->ready || op->own.verb->disconnects))
         return try_at_once_locked(handle, direction, op);
     error = pend_locked(handle, op);
     if (error)

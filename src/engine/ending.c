@@ -17,6 +17,10 @@ void iocp__op_finish_locked(struct iocp_handle *handle,
     if (op->own.timeout_ns > 0)
         iocp__deadline_disarm(handle->port, op);
     iocp__op_set_state(op, IOCP__OP_QUEUED);
+    /* A disconnect waits for those before it, and not for room. */
+    if (handle->out.ops.head &&
+        iocp__op_of(handle->out.ops.head)->own.verb->disconnects)
+        handle->out.ready = true;
     /* What only waited for the sends before it: the end of the stream. */
     if (handle->shut_later && !handle->out.ops.head) {
         handle->shut_later = false;
@@ -103,7 +107,7 @@ bool iocp__end_linked(struct iocp_handle *handle, const struct iocp_op *op,
     iocp__handle_unlock(handle);
     iocp__ops_deliver(handle, &ended);
     iocp__handle_lock(handle);
-    iocp__handle_unpin(handle);
+    iocp__handle_leave(handle);
     return found;
 }
 

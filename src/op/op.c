@@ -37,7 +37,7 @@ static unsigned cancel_all(struct iocp_handle *handle)
     iocp__ops_deliver(handle, &ended);
     count += iocp__end_moved(handle, NULL);
     iocp__handle_lock(handle);
-    iocp__handle_unpin(handle);
+    iocp__handle_leave(handle);
     return count;
 }
 
