@@ -17,6 +17,7 @@ PACKAGES = tools/install-packages
 FOR_BUILD = gcc libc6-dev meson ninja-build pkg-config
 FOR_CHECK = libcmocka-dev python3 curl
 FOR_BROWSER = chromium
+FOR_BENCH = python3 liburing-dev libuv1-dev
 
 .PHONY: all setup run check check-browser bench install format clean
 
@@ -43,7 +44,7 @@ check-browser: all
 
 # Rows that contain B: `make bench B=64x64`.
 bench: setup
-	@$(PACKAGES) python3
+	@$(PACKAGES) $(FOR_BENCH)
 	@$(MESON) configure $(BUILD) -Dbench=true
 	@$(NINJA) -C $(BUILD)
 	@bench/run $(BUILD) $(B)
