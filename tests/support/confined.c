@@ -35,7 +35,6 @@ int main(int argc, char **argv)
         REFUSE(SYS_userfaultfd),
         REFUSE(SYS_keyctl),
         REFUSE(SYS_add_key),
-        REFUSE(SYS_ptrace),
         REFUSE(SYS_process_vm_readv),
         REFUSE(SYS_unshare),
         REFUSE(SYS_setns),
