@@ -17,9 +17,10 @@ PACKAGES = tools/install-packages
 FOR_BUILD = gcc libc6-dev meson ninja-build pkg-config
 FOR_CHECK = libcmocka-dev python3 curl
 FOR_BROWSER = chromium
+FOR_LINT = clang-format clang-tidy shellcheck mandoc git
 FOR_BENCH = python3 liburing-dev libuv1-dev
 
-.PHONY: all setup run check check-browser bench install format clean
+.PHONY: all setup run check check-browser bench install format lint clean
 
 all: setup
 	@$(NINJA) -C $(BUILD)
@@ -56,6 +57,10 @@ install: all
 format:
 	@$(PACKAGES) clang-format
 	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+lint: all
+	@$(PACKAGES) $(FOR_LINT)
+	@tools/lint $(BUILD)
 
 clean:
 	@rm -rf $(BUILD) build-*

@@ -22,8 +22,8 @@ static void end(struct connection *connection)
 static int flush(struct connection *c)
 {
     while (c->from < c->to) {
-        ssize_t bytes = send(c->fd, c->buffer + c->from, c->to - c->from,
-                             MSG_NOSIGNAL);
+        ssize_t bytes =
+            send(c->fd, c->buffer + c->from, c->to - c->from, MSG_NOSIGNAL);
 
         if (bytes < 0)
             return errno == EAGAIN;

@@ -31,10 +31,9 @@ static int proceed(struct connection *c, int status, size_t bytes)
         if (status || (!c->sending && !bytes))
             return -1;
         c->sending = !c->sending;
-        result = c->sending
-                     ? iocp_send(c->handle, &c->op, c->buffer, bytes, 0)
-                     : iocp_recv(c->handle, &c->op, c->buffer,
-                                 sizeof(c->buffer), 0);
+        result = c->sending ? iocp_send(c->handle, &c->op, c->buffer, bytes, 0)
+                            : iocp_recv(c->handle, &c->op, c->buffer,
+                                        sizeof(c->buffer), 0);
         status = c->op.status;
         bytes = c->op.bytes;
     }

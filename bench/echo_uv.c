@@ -22,7 +22,8 @@ static void allocate(uv_handle_t *handle, size_t size, uv_buf_t *ret_buffer)
     *ret_buffer = uv_buf_init(c->buffer, sizeof(c->buffer));
 }
 
-static void received(uv_stream_t *stream, ssize_t bytes, const uv_buf_t *buffer);
+static void received(uv_stream_t *stream, ssize_t bytes,
+                     const uv_buf_t *buffer);
 
 static void written(uv_write_t *write, int status)
 {

@@ -47,7 +47,7 @@ static void *work(void *unused)
 
 int main(void)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (listen(fd, 128) || iocp_port_create(0, &port) ||
         iocp_port_associate(port, fd, 0, 0, &listener) || accept_one() ||

@@ -138,8 +138,8 @@ static void start_and_see_parked(struct waiter *waiter)
     char path[64], text[256];
 
     memset(waiter, 0, sizeof(*waiter));
-    assert_int_equal(
-        pthread_create(&waiter->thread, NULL, wait_once, waiter), 0);
+    assert_int_equal(pthread_create(&waiter->thread, NULL, wait_once, waiter),
+                     0);
     while (!atomic_load(&waiter->tid))
         sched_yield();
     snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
@@ -414,9 +414,9 @@ static void P1_wrong_descriptors_are_refused(void **state)
     int ends[2];
 
     (void)state;
-    assert_int_equal(iocp_port_associate(port, iocp_handle_fd(handle), 0, 0,
-                                         &other),
-                     -EINVAL);
+    assert_int_equal(
+        iocp_port_associate(port, iocp_handle_fd(handle), 0, 0, &other),
+        -EINVAL);
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(iocp_port_associate(port, ends[0], 0, 0, &other),
                      -ENOTSOCK);
@@ -448,8 +448,10 @@ static void P11_a_forked_child_owns_no_port(void **state)
     expect_packet(0, 1);
 }
 
-#define ON_PORT(test) cmocka_unit_test_setup_teardown(test, open_port, close_port)
-#define ON_PAIR(test) cmocka_unit_test_setup_teardown(test, open_pair, close_pair)
+#define ON_PORT(test)                                                          \
+    cmocka_unit_test_setup_teardown(test, open_port, close_port)
+#define ON_PAIR(test)                                                          \
+    cmocka_unit_test_setup_teardown(test, open_pair, close_pair)
 
 int main(void)
 {

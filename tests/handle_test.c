@@ -28,8 +28,7 @@ static int open_pair(void **state)
     (void)state;
     memset(&op, 0, sizeof(op));
     memset(&second, 0, sizeof(second));
-    if (iocp_port_create(1, &port) ||
-        socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+    if (iocp_port_create(1, &port) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
         return -1;
     peer = ends[1];
     return iocp_port_associate(port, ends[0], 7, 0, &handle);

@@ -75,8 +75,8 @@ static int connect_client(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-    assert_int_equal(
-        connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)),
+                     0);
     return fd;
 }
 
@@ -122,8 +122,8 @@ static void S6_accept_waits_for_first_data(void **state)
     int client;
 
     (void)state;
-    assert_int_equal(
-        iocp_accept(listener, &op, into, buffer, 100, NULL, NULL), 0);
+    assert_int_equal(iocp_accept(listener, &op, into, buffer, 100, NULL, NULL),
+                     0);
     client = connect_client();
     expect_nothing();
     assert_int_equal(write(client, "first", 5), 5);
@@ -135,8 +135,8 @@ static void S6_accept_waits_for_first_data(void **state)
     close(client);
 
     into = empty_handle();
-    assert_int_equal(
-        iocp_accept(listener, &op, into, buffer, 100, NULL, NULL), 0);
+    assert_int_equal(iocp_accept(listener, &op, into, buffer, 100, NULL, NULL),
+                     0);
     close(connect_client());
     expect_packet(&op, 0, 0);
     assert_int_equal(op.flags, IOCP_OP_END);
@@ -309,8 +309,10 @@ static void transmit_one(size_t head, size_t middle, size_t tail)
 {
     static unsigned char sent[400000], got[400000];
     char name[] = "/tmp/iocp-test-XXXXXX";
-    struct iocp_transmit what = {.head = sent, .head_bytes = head,
-                                 .file_offset = 100, .file_length = middle,
+    struct iocp_transmit what = {.head = sent,
+                                 .head_bytes = head,
+                                 .file_offset = 100,
+                                 .file_length = middle,
                                  .tail = sent + head + middle,
                                  .tail_bytes = tail};
     size_t total = head + middle + tail, bytes = 0;
@@ -346,9 +348,9 @@ static void transmit_one(size_t head, size_t middle, size_t tail)
 static void S9_transmit_sends_head_file_and_tail(void **state)
 {
     static const size_t sizes[][3] = {
-        {0, 0, 0},        {5, 0, 0},     {0, 1, 0},      {10, 16383, 3},
-        {10, 16384, 3},   {0, 16385, 7}, {7, 300000, 9}, {0, 16384, 0},
-        {70000, 20, 5000}};
+        {0, 0, 0},      {5, 0, 0},      {0, 1, 0},
+        {10, 16383, 3}, {10, 16384, 3}, {0, 16385, 7},
+        {7, 300000, 9}, {0, 16384, 0},  {70000, 20, 5000}};
 
     (void)state;
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)

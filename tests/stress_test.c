@@ -32,7 +32,7 @@ struct connection {
     pthread_mutex_t lock; /* a start and the close never meet: a handle that
                              is closed must not be used */
     bool closed;          /* guarded by lock */
-    atomic_uint pending; /* operations accepted whose packet is not taken */
+    atomic_uint pending;  /* operations accepted whose packet is not taken */
 };
 
 static struct connection connections[CONNECTIONS];
@@ -87,8 +87,8 @@ static void handle_packet(const struct iocp_packet *packet)
     struct connection *connection = (struct connection *)packet->key;
 
     atomic_fetch_add(&taken, 1);
-    if (packet->op == &connection->send ||
-        packet->status == -ECANCELED || packet->status == -ETIMEDOUT)
+    if (packet->op == &connection->send || packet->status == -ECANCELED ||
+        packet->status == -ETIMEDOUT)
         receive(connection);
     else if (packet->bytes)
         echo(connection, packet->bytes);
@@ -151,8 +151,7 @@ static void talk(struct connection *connection, char byte, size_t size)
     if (write(connection->peer, sent, size) != (ssize_t)size)
         abort();
     while (bytes < size) {
-        ssize_t part =
-            read(connection->peer, got + bytes, size - bytes);
+        ssize_t part = read(connection->peer, got + bytes, size - bytes);
 
         if (part <= 0)
             abort();
@@ -173,9 +172,9 @@ static void *run_client(void *arg)
     struct iocp_packet none = {0};
 
     for (unsigned i = 0; i < rounds; i++) {
-        unsigned number = client->first +
-                          CLIENTS * ((unsigned)rand_r(&client->seed) %
-                                     (CONNECTIONS / CLIENTS));
+        unsigned number =
+            client->first + CLIENTS * ((unsigned)rand_r(&client->seed) %
+                                       (CONNECTIONS / CLIENTS));
         struct connection *connection = &connections[number];
         unsigned dice = (unsigned)rand_r(&client->seed) % 64;
 

@@ -170,9 +170,9 @@ static struct iocp_handle *listen_on(int family, struct sockaddr_storage *ret,
         v6->sin6_addr = in6addr_loopback;
     /* A Unix socket bound to its family alone gets an abstract name. */
     assert_int_equal(bind(fd, (struct sockaddr *)ret,
-                          family == AF_UNIX     ? sizeof(sa_family_t)
-                          : family == AF_INET   ? sizeof(*v4)
-                                                : sizeof(*v6)),
+                          family == AF_UNIX   ? sizeof(sa_family_t)
+                          : family == AF_INET ? sizeof(*v4)
+                                              : sizeof(*v6)),
                      0);
     assert_int_equal(listen(fd, 16), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)ret, ret_len), 0);
@@ -189,8 +189,8 @@ static void round_trip(int family)
 
     assert_int_equal(iocp_port_create(1, &port), 0);
     listener = listen_on(family, &address, &len);
-    assert_int_equal(iocp_port_associate(
-                         port, socket(family, SOCK_STREAM, 0), 2, 0, &client),
+    assert_int_equal(iocp_port_associate(port, socket(family, SOCK_STREAM, 0),
+                                         2, 0, &client),
                      0);
     assert_int_equal(
         iocp_accept(listener, &accepting, NULL, NULL, 0, NULL, NULL), 0);

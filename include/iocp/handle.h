@@ -39,9 +39,9 @@ int iocp_port_associate(struct iocp_port *port, int fd, uintptr_t key,
 
 /*
  * In a forked child it closes the child's copy of the descriptor and returns
- * -ECHILD. Close one owner's hold on the handle; the last one ends it: each pending
- * operation completes exactly once, with -ECANCELED unless it was just being
- * done, and its buffers are the library's until that packet. From then on
+ * -ECHILD. Close one owner's hold on the handle; the last one ends it: each
+ * pending operation completes exactly once, with -ECANCELED unless it was just
+ * being done, and its buffers are the library's until that packet. From then on
  * every call with the handle returns -EBADF, for as long as its memory was
  * not given to a new handle, which takes the oldest closed one first.
  * Returns 0 or -EBADF.

@@ -172,8 +172,8 @@ int iocp_transmit_file(struct iocp_handle *handle, struct iocp_op *op,
 struct iocp_transmit_element {
     const void *buffer;
     int file;
-    uint64_t offset;      /* of a file */
-    uint64_t size_bytes;  /* of a file, 0: to its end */
+    uint64_t offset;     /* of a file */
+    uint64_t size_bytes; /* of a file, 0: to its end */
 };
 
 /* The same for a list of 1 or more elements, which must live as `what`. */

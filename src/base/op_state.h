@@ -1,8 +1,8 @@
 /*
  * The life of an operation, and the reason why it ends exactly once.
  *
- *   IDLE --claim--> CLAIMED --accepted--> PENDING --done--> QUEUED --taken--> IDLE
- *                      |                   |    ^
+ *   IDLE --claim--> CLAIMED --accepted--> PENDING --done--> QUEUED --taken-->
+ * IDLE |                   |    ^
  *                      +-- never began     v    | the call won the race
  *                          back to IDLE  ABORTING, EXPIRING
  *

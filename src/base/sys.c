@@ -51,8 +51,8 @@ ssize_t iocp__sys_recvmsg(int fd, struct msghdr *message, int flags)
 
 ssize_t iocp__sys_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    return UNINTERRUPTED(syscall(SYS_sendmsg, fd, message,
-                                 flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+    return UNINTERRUPTED(
+        syscall(SYS_sendmsg, fd, message, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 ssize_t iocp__sys_sendfile(int out, int in, off_t *offset, size_t size)
@@ -73,14 +73,14 @@ int iocp__sys_fstat(int fd, struct stat *ret_stat)
 
 int iocp__sys_socket(int domain, int type, int protocol)
 {
-    return (int)checked(syscall(
-        SYS_socket, domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+    return (int)checked(syscall(SYS_socket, domain,
+                                type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
 }
 
 int iocp__sys_accept(int fd, struct sockaddr *peer, socklen_t *peer_len)
 {
-    return (int)UNINTERRUPTED(syscall(SYS_accept4, fd, peer, peer_len,
-                                      SOCK_NONBLOCK | SOCK_CLOEXEC));
+    return (int)UNINTERRUPTED(
+        syscall(SYS_accept4, fd, peer, peer_len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
 int iocp__sys_connect(int fd, const struct sockaddr *address, socklen_t len)
@@ -148,8 +148,8 @@ static int wait_in_ms(int epoll, struct epoll_event *events, int capacity,
         ms = -1;
     else if (ms > INT32_MAX)
         ms = INT32_MAX;
-    return (int)checked(syscall(SYS_epoll_pwait, epoll, events, capacity,
-                                (int)ms, NULL, 8));
+    return (int)checked(
+        syscall(SYS_epoll_pwait, epoll, events, capacity, (int)ms, NULL, 8));
 }
 
 int iocp__sys_epoll_wait(int epoll, struct epoll_event *events, int capacity,
@@ -168,8 +168,8 @@ int iocp__sys_epoll_wait(int epoll, struct epoll_event *events, int capacity,
         atomic_load_explicit(&coarse, memory_order_relaxed))
         return wait_in_ms(epoll, events, capacity, left_ns);
     left = iocp__timespec(left_ns);
-    count = checked(syscall(SYS_epoll_pwait2, epoll, events, capacity, &left,
-                            NULL, 8));
+    count = checked(
+        syscall(SYS_epoll_pwait2, epoll, events, capacity, &left, NULL, 8));
     if (count != -ENOSYS && count != -EPERM)
         return (int)count;
     atomic_store_explicit(&coarse, 1, memory_order_relaxed);
@@ -209,10 +209,9 @@ int iocp__sys_futex_wait(_Atomic uint32_t *word, uint32_t value,
     struct timespec at = iocp__timespec(deadline_ns);
 
     /* The BITSET form takes an absolute, monotonic time: futex(2). */
-    return (int)checked(syscall(SYS_futex, word,
-                                FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
-                                deadline_ns == IOCP__NEVER ? NULL : &at, NULL,
-                                FUTEX_BITSET_MATCH_ANY));
+    return (int)checked(syscall(
+        SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
+        deadline_ns == IOCP__NEVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY));
 }
 
 void iocp__sys_futex_wake(_Atomic uint32_t *word, int count)
@@ -224,8 +223,8 @@ void iocp__sys_futex_wake(_Atomic uint32_t *word, int count)
 unsigned iocp__sys_processors(void)
 {
     cpu_set_t set;
-    long bytes = checked(
-        syscall(SYS_sched_getaffinity, getpid(), sizeof(set), &set));
+    long bytes =
+        checked(syscall(SYS_sched_getaffinity, getpid(), sizeof(set), &set));
 
     /* More than 1,024 processors do not fit; then what libc counts. */
     if (bytes < 0)

@@ -29,9 +29,8 @@ static struct page *page_of(int fd)
     if (!fresh)
         return NULL;
     /* Release: its zeroes are there before it is. The loser's is not used. */
-    if (atomic_compare_exchange_strong_explicit(place, &page, fresh,
-                                                memory_order_acq_rel,
-                                                memory_order_acquire))
+    if (atomic_compare_exchange_strong_explicit(
+            place, &page, fresh, memory_order_acq_rel, memory_order_acquire))
         return fresh;
     free(fresh);
     return page;

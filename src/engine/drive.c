@@ -261,8 +261,7 @@ static bool failed_at_once(const struct iocp_op *op)
 /* Done within its own start: by the call's return, or by a packet. */
 static int done_at_once_locked(struct iocp_handle *handle,
                                struct iocp__direction *direction,
-                               struct iocp_op *op)
-    IOCP__REQUIRES(handle->lock)
+                               struct iocp_op *op) IOCP__REQUIRES(handle->lock)
 {
     struct iocp__list done = {0};
 
@@ -278,8 +277,7 @@ static int done_at_once_locked(struct iocp_handle *handle,
 
 static int try_at_once_locked(struct iocp_handle *handle,
                               struct iocp__direction *direction,
-                              struct iocp_op *op)
-    IOCP__REQUIRES(handle->lock)
+                              struct iocp_op *op) IOCP__REQUIRES(handle->lock)
 {
     int result = 0;
 

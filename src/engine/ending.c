@@ -45,9 +45,8 @@ void iocp__ops_deliver(struct iocp_handle *handle, struct iocp__list *ended)
 }
 
 static void end_op_locked(struct iocp_handle *handle,
-                          struct iocp__direction *direction,
-                          struct iocp_op *op, enum iocp__op_state how,
-                          struct iocp__list *ended)
+                          struct iocp__direction *direction, struct iocp_op *op,
+                          enum iocp__op_state how, struct iocp__list *ended)
     IOCP__REQUIRES(handle->lock)
 {
     if (direction->current == op) {

@@ -22,8 +22,8 @@ static int classify_locked(struct iocp_handle *handle)
     handle->family = (uint16_t)family;
     handle->type = (uint16_t)type;
     handle->protocol = (uint16_t)protocol;
-    handle->connected = !iocp__sys_getpeername(
-        handle->fd, (struct sockaddr *)&peer, &peer_len);
+    handle->connected =
+        !iocp__sys_getpeername(handle->fd, (struct sockaddr *)&peer, &peer_len);
     return 0;
 }
 

@@ -112,7 +112,8 @@ static inline bool iocp__handle_is_stream(const struct iocp_handle *handle)
 
 /* What the epoll set knows of a handle: slot + generation, no pointer. */
 #define IOCP__HANDLE_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
-static inline uint64_t iocp__handle_data_locked(const struct iocp_handle *handle)
+static inline uint64_t
+iocp__handle_data_locked(const struct iocp_handle *handle)
 {
     return (uint64_t)handle->generation << 32 | handle->slot;
 }

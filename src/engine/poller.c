@@ -96,7 +96,8 @@ void iocp__source_note(struct iocp_port *port, const struct epoll_event *events,
 
 /* A modification that changes nothing puts a ready descriptor into the
  * kernel's ready list again: epoll_ctl(2), EPOLL_CTL_MOD. */
-static void rearm(struct iocp_port *port, int fd, uint64_t data, uint32_t events)
+static void rearm(struct iocp_port *port, int fd, uint64_t data,
+                  uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.u64 = data};
 

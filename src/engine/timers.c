@@ -126,10 +126,10 @@ int iocp__deadline_arm(struct iocp_port *port, struct iocp_op *op)
 
     iocp__mutex_lock(&timers->lock);
     /* One that moved to another handle keeps the deadline that it has. */
-    error = op->own.timer ? 0
-                          : insert_locked(port, timers, op,
-                                          iocp__deadline_ns(
-                                              op->own.timeout_ns));
+    error = op->own.timer
+                ? 0
+                : insert_locked(port, timers, op,
+                                iocp__deadline_ns(op->own.timeout_ns));
     iocp__mutex_unlock(&timers->lock);
     return error;
 }
@@ -173,9 +173,8 @@ static const struct iocp_op *next_due_locked(struct iocp__timers *timers,
         finish_timer_locked(timers, op, 0, done);
     }
     timers->locked.set_ns = IOCP__NEVER;
-    if (timers->locked.count && !iocp__sys_timerfd_set(
-                                    timers->locked.fd,
-                                    timers->locked.heap[0].at_ns))
+    if (timers->locked.count &&
+        !iocp__sys_timerfd_set(timers->locked.fd, timers->locked.heap[0].at_ns))
         timers->locked.set_ns = timers->locked.heap[0].at_ns;
     return NULL;
 }
@@ -268,8 +267,7 @@ void iocp__timers_close(struct iocp_port *port)
     timers->locked.closed = true;
     /* The last first: nothing has to take its place. */
     while (timers->locked.count) {
-        struct iocp_op *op =
-            timers->locked.heap[timers->locked.count - 1].op;
+        struct iocp_op *op = timers->locked.heap[timers->locked.count - 1].op;
 
         if (__atomic_load_n(&op->own.handle, __ATOMIC_RELAXED))
             remove_locked(timers, op);

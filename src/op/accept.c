@@ -95,8 +95,8 @@ static void accept_ended(struct iocp_handle *listener, struct iocp_op *op)
 static enum iocp__outcome attempt_first_data(struct iocp_handle *handle,
                                              struct iocp_op *op)
 {
-    long result = iocp__sys_recv(handle->fd, iocp__pointer(op, 1),
-                                 op->own.args[2], 0);
+    long result =
+        iocp__sys_recv(handle->fd, iocp__pointer(op, 1), op->own.args[2], 0);
 
     if (result < 0)
         return iocp__failed(op, result);
@@ -114,9 +114,8 @@ static void accept_moved(struct iocp_op *op)
     iocp__resume(op->accepted, op, &first_data);
 }
 
-static const struct iocp__verb accept_verb = {.attempt = attempt_accept,
-                                              .ended = accept_ended,
-                                              .moved = accept_moved};
+static const struct iocp__verb accept_verb = {
+    .attempt = attempt_accept, .ended = accept_ended, .moved = accept_moved};
 
 /* A socket that was never bound, connected or made to listen. */
 static bool is_unused(int fd)

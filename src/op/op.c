@@ -77,9 +77,8 @@ int iocp_timer_start(struct iocp_port *port, struct iocp_op *op, uintptr_t key,
     __atomic_store_n(&op->own.handle, NULL, __ATOMIC_RELAXED);
     error = iocp__watcher_start(port);
     if (!error)
-        error = iocp__timer_start(port, op,
-                                  iocp__deadline_ns(after_ns < 0 ? 0
-                                                                 : after_ns));
+        error = iocp__timer_start(
+            port, op, iocp__deadline_ns(after_ns < 0 ? 0 : after_ns));
     if (error)
         iocp__op_set_state(op, IOCP__OP_IDLE);
     return error;

@@ -65,9 +65,9 @@ static enum iocp__outcome attempt_buffer(struct iocp_handle *handle,
     if (!size)
         return look(handle, op);
     do {
-        long result = iocp__sys_recv(handle->fd,
-                                     (char *)iocp__pointer(op, 0) + op->bytes,
-                                     size - op->bytes, call_flags(op));
+        long result =
+            iocp__sys_recv(handle->fd, (char *)iocp__pointer(op, 0) + op->bytes,
+                           size - op->bytes, call_flags(op));
 
         if (result <= 0)
             return brought_none(op, result);
@@ -135,9 +135,8 @@ static enum iocp__outcome attempt_datagram(struct iocp_handle *handle,
     struct iovec vector = {.iov_base = iocp__pointer(op, 0),
                            .iov_len = op->own.args[1]};
     socklen_t *address_len = iocp__pointer(op, 3);
-    struct msghdr message = {.msg_iov = &vector,
-                             .msg_iovlen = 1,
-                             .msg_name = iocp__pointer(op, 2)};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_name = iocp__pointer(op, 2)};
     enum iocp__outcome outcome;
 
     if (message.msg_name)

@@ -145,9 +145,9 @@ static int gather(const struct iocp_op *op, struct gathered *ret)
         if (bytes < 0)
             return (int)bytes;
         if (bytes)
-            ret->pieces[ret->count++] = (struct iovec){
-                .iov_base = (void *)(uintptr_t)part.buffer,
-                .iov_len = (size_t)bytes};
+            ret->pieces[ret->count++] =
+                (struct iovec){.iov_base = (void *)(uintptr_t)part.buffer,
+                               .iov_len = (size_t)bytes};
         /* The file is shorter than its part: said when that is reached. */
         if ((size_t)bytes < part.size_bytes)
             return ret->count ? 0 : -ENODATA;
@@ -157,8 +157,7 @@ static int gather(const struct iocp_op *op, struct gathered *ret)
     return 0;
 }
 
-static long send_gathered(struct iocp_handle *handle,
-                          struct gathered *gathered)
+static long send_gathered(struct iocp_handle *handle, struct gathered *gathered)
 {
     struct msghdr message = {.msg_iov = gathered->pieces,
                              .msg_iovlen = gathered->count};
@@ -179,10 +178,9 @@ static long send_file(struct iocp_handle *handle,
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    result = iocp__sys_sendfile(handle->fd, part->file, &offset,
-                                part->size_bytes < TURN_BYTES
-                                    ? (size_t)part->size_bytes
-                                    : TURN_BYTES);
+    result = iocp__sys_sendfile(
+        handle->fd, part->file, &offset,
+        part->size_bytes < TURN_BYTES ? (size_t)part->size_bytes : TURN_BYTES);
     if (result == -EPIPE && !sigismember(&before, SIGPIPE) &&
         !sigpending(&pending) && sigismember(&pending, SIGPIPE))
         sigtimedwait(&pipe, NULL, &at_once);
@@ -205,7 +203,7 @@ static long send_some(struct iocp_handle *handle, struct iocp_op *op)
             break;
         next_element(op);
     }
-    if (op->own.args[INDEX] == element_count(op))
+    if (op->own.args[INDEX] >= element_count(op))
         return 0;
     if (is_file(&part) && part.size_bytes > SMALL_BYTES)
         return send_file(handle, &part);

@@ -47,12 +47,12 @@ struct iocp__worker {
     _Atomic uint32_t word; /* 0, 1: woken, 2: asleep */
 
     /* All below guarded by the port's lock. */
-    struct iocp__node node; /* in waiters */
-    uint64_t arrival;       /* 0: not yet, in this call */
+    struct iocp__node node;  /* in waiters */
+    uint64_t arrival;        /* 0: not yet, in this call */
     struct iocp__node *slot; /* what it was released with */
     enum iocp__waiter_kind kind;
-    bool waiting; /* in waiters */
-    bool counted; /* in running */
+    bool waiting;    /* in waiters */
+    bool counted;    /* in running */
     unsigned blocks; /* depth of iocp_block_begin() */
 };
 
@@ -76,20 +76,20 @@ struct iocp_port {
     unsigned concurrency;
     unsigned fork_generation;
     int epoll;
-    int kick;         /* eventfd in the epoll set, never read */
-    int64_t spin_ns;  /* 0: never */
+    int kick;        /* eventfd in the epoll set, never read */
+    int64_t spin_ns; /* 0: never */
     struct iocp__engine *engine;
 
-    atomic_uint owners;  /* iocp_port_acquire(); at 0 the port is closed */
-    atomic_uint refs;    /* the owners together, and every handle */
-    atomic_uint anchors; /* the refs together, and every worker: the memory */
+    atomic_uint owners;    /* iocp_port_acquire(); at 0 the port is closed */
+    atomic_uint refs;      /* the owners together, and every handle */
+    atomic_uint anchors;   /* the refs together, and every worker: the memory */
     _Atomic uint32_t live; /* handles and timers, until the very end */
     atomic_uint open;      /* handles that are not closed, and timers */
     atomic_uint reserved_hint; /* for the spinner: locked.reserved_count */
     atomic_bool closed_hint;   /* for the spinner: locked.closed */
 
     struct iocp__mutex lock;
-    struct { /* all guarded by lock */
+    struct {                        /* all guarded by lock */
         struct iocp__list packets;  /* FIFO of OP, POSTED, READY */
         struct iocp__list reserved; /* FIFO, for pollers */
         struct iocp__list waiters;  /* newest first */

@@ -62,10 +62,8 @@ void iocp__port_enqueue(struct iocp_port *port, struct iocp__list *nodes,
 
 void iocp__packet_of(struct iocp_op *op, struct iocp_packet *ret_packet)
 {
-    *ret_packet = (struct iocp_packet){.key = op->own.key,
-                                       .op = op,
-                                       .bytes = op->bytes,
-                                       .status = op->status};
+    *ret_packet = (struct iocp_packet){
+        .key = op->own.key, .op = op, .bytes = op->bytes, .status = op->status};
     /* From here on the block may be started again, or freed. */
     iocp__op_set_state(op, IOCP__OP_IDLE);
 }

@@ -152,8 +152,8 @@ static bool kick_needed_locked(struct iocp_port *port)
     if (port->locked.fd_watched && !iocp__list_empty(&port->locked.packets))
         wanted = true;
     if (port->locked.closed)
-        wanted = port->locked.pollers ||
-                 port->locked.watcher == IOCP__WATCHER_IN;
+        wanted =
+            port->locked.pollers || port->locked.watcher == IOCP__WATCHER_IN;
     if (!wanted || port->locked.kicked)
         return false;
     port->locked.kicked = true;

@@ -15,9 +15,9 @@
 #include "port/port.h"
 
 enum {
-    EVENTS = 64,         /* taken from the kernel at a time */
-    HARVEST_EVERY = 64,  /* packets, or a flood of posts starves the sockets */
-    RUN_AT_ONCE = 64,    /* READY nodes taken by one wait-many */
+    EVENTS = 64,        /* taken from the kernel at a time */
+    HARVEST_EVERY = 64, /* packets, or a flood of posts starves the sockets */
+    RUN_AT_ONCE = 64,   /* READY nodes taken by one wait-many */
     SPIN_CREDIT_MAX = 16,
     SPIN_TRY_EVERY = 64, /* parks, when spinning has not paid */
 };
@@ -61,7 +61,8 @@ static void harvest_now_locked(struct iocp_port *port, struct visit *visit)
     iocp__harvest_absorb_locked(port, &harvest);
 }
 
-static bool harvest_due_locked(const struct iocp_port *port, const struct visit *visit)
+static bool harvest_due_locked(const struct iocp_port *port,
+                               const struct visit *visit)
     IOCP__REQUIRES(port->lock)
 {
     if (!port->locked.polled)
@@ -88,8 +89,8 @@ static void spin_begin_locked(struct iocp_port *port, struct visit *visit)
 
 /* One packet alone, soon: a sleep and a wake were saved. Several at once
  * would have come in one harvest after a sleep: that is cheaper. */
-static void spin_end_locked(struct iocp_port *port, struct visit *visit, bool paid)
-    IOCP__REQUIRES(port->lock)
+static void spin_end_locked(struct iocp_port *port, struct visit *visit,
+                            bool paid) IOCP__REQUIRES(port->lock)
 {
     if (!visit->spinning)
         return;
@@ -159,11 +160,11 @@ static int spin_in_poller(struct iocp_port *port, struct epoll_event *events)
     do {
         count = iocp__sys_epoll_wait(port->epoll, events, EVENTS, 0);
         /* Relaxed: looked at again under the lock before a sleep. */
-    } while (!count &&
-             !atomic_load_explicit(&port->reserved_hint,
-                                   memory_order_relaxed) &&
-             !atomic_load_explicit(&port->closed_hint, memory_order_relaxed) &&
-             iocp__now_ns() < end_ns);
+    } while (
+        !count &&
+        !atomic_load_explicit(&port->reserved_hint, memory_order_relaxed) &&
+        !atomic_load_explicit(&port->closed_hint, memory_order_relaxed) &&
+        iocp__now_ns() < end_ns);
     return count;
 }
 
@@ -199,7 +200,8 @@ static int sleep_in_poller(struct visit *visit, struct epoll_event *events)
     return count;
 }
 
-static struct iocp__node *park_in_poller(struct iocp_port *port, struct visit *visit)
+static struct iocp__node *park_in_poller(struct iocp_port *port,
+                                         struct visit *visit)
     IOCP__REQUIRES(port->lock)
 {
     struct iocp__worker *self = visit->self;
@@ -250,9 +252,8 @@ static int sleep_on_word(struct visit *visit)
 
     if (visit->spinning && spin_on_word(visit))
         return 0;
-    if (!atomic_compare_exchange_strong_explicit(&self->word, &zero, 2,
-                                                 memory_order_acquire,
-                                                 memory_order_acquire))
+    if (!atomic_compare_exchange_strong_explicit(
+            &self->word, &zero, 2, memory_order_acquire, memory_order_acquire))
         return 0;
     while (error != -ETIMEDOUT &&
            atomic_load_explicit(&self->word, memory_order_acquire) == 2)
@@ -261,7 +262,8 @@ static int sleep_on_word(struct visit *visit)
     return error;
 }
 
-static struct iocp__node *park_on_futex(struct iocp_port *port, struct visit *visit)
+static struct iocp__node *park_on_futex(struct iocp_port *port,
+                                        struct visit *visit)
     IOCP__REQUIRES(port->lock)
 {
     struct iocp__worker *self = visit->self;
@@ -285,7 +287,8 @@ static struct iocp__node *park_on_futex(struct iocp_port *port, struct visit *vi
 }
 
 /* Stop running, wait; what this thread was released with, or NULL. */
-static struct iocp__node *park_locked(struct iocp_port *port, struct visit *visit)
+static struct iocp__node *park_locked(struct iocp_port *port,
+                                      struct visit *visit)
     IOCP__REQUIRES(port->lock)
 {
     struct iocp__worker *self = visit->self;
@@ -293,8 +296,7 @@ static struct iocp__node *park_locked(struct iocp_port *port, struct visit *visi
     if (!visit->deadline_ns)
         visit->deadline_ns = iocp__deadline_ns(visit->timeout_ns);
     iocp__count_out_locked(port, self);
-    self->kind = port->locked.polled &&
-                         port->locked.running < port->concurrency
+    self->kind = port->locked.polled && port->locked.running < port->concurrency
                      ? IOCP__POLLER
                      : IOCP__FUTEX;
     /* Relaxed: before the lock is dropped nobody knows this waiter. A late
@@ -307,12 +309,12 @@ static struct iocp__node *park_locked(struct iocp_port *port, struct visit *visi
 
 /* Take `node` (or the head) and what follows, as far as there is room:
  * either packets, whose number is returned, or READY nodes. */
-static int take_locked(struct iocp_port *port, struct visit *visit, struct iocp__node *node,
-                       struct iocp__list *ready)
+static int take_locked(struct iocp_port *port, struct visit *visit,
+                       struct iocp__node *node, struct iocp__list *ready)
     IOCP__REQUIRES(port->lock)
 {
-    unsigned limit = visit->capacity < RUN_AT_ONCE ? visit->capacity
-                                                   : RUN_AT_ONCE;
+    unsigned limit =
+        visit->capacity < RUN_AT_ONCE ? visit->capacity : RUN_AT_ONCE;
     bool runs;
     unsigned taken = 0;
 
@@ -334,8 +336,8 @@ static int take_locked(struct iocp_port *port, struct visit *visit, struct iocp_
 }
 
 /* Wait until there is something for this thread: see take_locked(). */
-static int dequeue_locked(struct iocp_port *port, struct visit *visit, struct iocp__list *ready)
-    IOCP__REQUIRES(port->lock)
+static int dequeue_locked(struct iocp_port *port, struct visit *visit,
+                          struct iocp__list *ready) IOCP__REQUIRES(port->lock)
 {
     struct iocp__worker *self = visit->self;
     struct iocp__node *node = NULL;

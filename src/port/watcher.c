@@ -57,8 +57,7 @@ static void watch_in(struct iocp_port *port)
 {
     struct iocp__harvest harvest = {0};
     struct epoll_event events[EVENTS];
-    int count =
-        iocp__sys_epoll_wait(port->epoll, events, EVENTS, IOCP__NEVER);
+    int count = iocp__sys_epoll_wait(port->epoll, events, EVENTS, IOCP__NEVER);
 
     iocp__source_note(port, events, count, &harvest);
     iocp__port_lock(port);
@@ -105,10 +104,9 @@ static bool step(struct watch *watch)
         watch_in(port);
         return true;
     }
-    iocp__sys_futex_wait(&port->watcher_word, 0,
-                         state == IOCP__WATCHER_PARKED
-                             ? IOCP__NEVER
-                             : iocp__now_ns() + TICK_NS);
+    iocp__sys_futex_wait(
+        &port->watcher_word, 0,
+        state == IOCP__WATCHER_PARKED ? IOCP__NEVER : iocp__now_ns() + TICK_NS);
     iocp__port_lock(port);
     if (port->locked.watcher == IOCP__WATCHER_TICK &&
         state == IOCP__WATCHER_TICK && !port->locked.closed)
@@ -151,8 +149,8 @@ static int create_thread(struct iocp_port *port)
     /* A thread of the library's must take no signal of the program's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&port->watcher_thread, &attributes, watcher_main,
-                           port);
+    error =
+        pthread_create(&port->watcher_thread, &attributes, watcher_main, port);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return error ? -EAGAIN : 0;
