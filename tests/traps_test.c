@@ -101,6 +101,55 @@ static void *serve_one(void *unused)
     return unused;
 }
 
+static void *wait_to_be_cancelled(void *ret_taken)
+{
+    struct iocp_packet mine;
+
+    /* In the handler no call is a cancellation point: what was taken is
+     * counted. */
+    if (!iocp_port_wait(port, &mine, DEADLINE))
+        atomic_store((atomic_bool *)ret_taken, true);
+    return NULL;
+}
+
+/* A waiter is cancelled just as its data comes, or a posted packet: taken by
+ * it, or still there for the next, never lost: 1,000 rounds. */
+static void N7_trap_a_cancel_races_with_a_packet(void **state)
+{
+    struct iocp_handle *handle;
+    struct iocp_op op = {0};
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(iocp_port_create(1, &port), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(iocp_port_associate(port, ends[0], 0, 0, &handle), 0);
+    for (unsigned round = 0; round < 1000; round++) {
+        struct iocp_packet posted = {.op = &op};
+        atomic_bool was_taken = false;
+        pthread_t waiter;
+
+        if (round % 2)
+            assert_int_equal(iocp_recv(handle, &op, buffer, 8, 0), 0);
+        pthread_create(&waiter, NULL, wait_to_be_cancelled, &was_taken);
+        for (unsigned i = 0; i < round % 40; i++)
+            sched_yield();
+        if (round % 2)
+            assert_int_equal(write(ends[1], "x", 1), 1);
+        else
+            assert_int_equal(iocp_port_post(port, &posted), 0);
+        pthread_cancel(waiter);
+        pthread_join(waiter, NULL);
+        if (!atomic_load(&was_taken))
+            expect_packet(&op, 0);
+        assert_int_equal(iocp_port_wait(port, &packet, 0), -ETIMEDOUT);
+        iocp_port_leave(port);
+    }
+    iocp_handle_close(handle);
+    close(ends[1]);
+    iocp_port_release(port);
+}
+
 /* Readiness counts as a queued packet while the only permitted thread has
  * said that it blocks: the other thread serves the second socket. */
 static void Q10_a_second_socket_is_served_meanwhile(void **state)
@@ -289,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(C3_trap_a_close_never_touches_the_next_owner),
+        cmocka_unit_test(N7_trap_a_cancel_races_with_a_packet),
         cmocka_unit_test(Q10_a_second_socket_is_served_meanwhile),
         cmocka_unit_test(Q10_a_deadline_fires_during_a_handler),
         cmocka_unit_test(S6_no_descriptor_left),
