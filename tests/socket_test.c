@@ -305,13 +305,14 @@ static void S1_a_reset_is_told_again(void **state)
     iocp_handle_close(handle);
 }
 
-static void transmit_one(size_t head, size_t middle, size_t tail)
+static void transmit_one(size_t head, size_t middle, size_t tail,
+                         uint64_t offset)
 {
     static unsigned char sent[400000], got[400000];
     char name[] = "/tmp/iocp-test-XXXXXX";
     struct iocp_transmit what = {.head = sent,
                                  .head_bytes = head,
-                                 .file_offset = 100,
+                                 .file_offset = offset,
                                  .file_length = middle,
                                  .tail = sent + head + middle,
                                  .tail_bytes = tail};
@@ -324,7 +325,8 @@ static void transmit_one(size_t head, size_t middle, size_t tail)
     what.file = middle ? mkstemp(name) : -1;
     if (middle) {
         unlink(name);
-        assert_int_equal(pwrite(what.file, sent + head, middle, 100), middle);
+        assert_int_equal(pwrite(what.file, sent + head, middle, (off_t)offset),
+                         middle);
     }
     assert_int_equal(iocp_transmit_file(handle, &op, &what, IOCP_DISCONNECT),
                      0);
@@ -344,7 +346,7 @@ static void transmit_one(size_t head, size_t middle, size_t tail)
 }
 
 /* Head, file range and tail of all sizes around the limit between reading
- * and sendfile arrive whole, and the stream then ends. */
+ * and sendfile, and from beyond 4 GiB, arrive whole; the stream then ends. */
 static void S9_transmit_sends_head_file_and_tail(void **state)
 {
     static const size_t sizes[][3] = {
@@ -354,7 +356,9 @@ static void S9_transmit_sends_head_file_and_tail(void **state)
 
     (void)state;
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        transmit_one(sizes[i][0], sizes[i][1], sizes[i][2]);
+        transmit_one(sizes[i][0], sizes[i][1], sizes[i][2], 100);
+    transmit_one(3, 9, 3, UINT64_C(5) << 30);
+    transmit_one(3, 100000, 3, UINT64_C(5) << 30);
 }
 
 /* A file shorter than its range: -ENODATA, with the bytes that went. */

@@ -229,7 +229,21 @@ static struct iocp_handle *listen_on(int family, struct sockaddr_storage *ret,
     return listener;
 }
 
-static void round_trip(int family)
+/* The same address, as an IPv6 socket sees it: ::ffff:127.0.0.1. */
+static void map(struct sockaddr_storage *address, socklen_t *len)
+{
+    struct sockaddr_in v4 = *(struct sockaddr_in *)(void *)address;
+    struct sockaddr_in6 *v6 = (void *)address;
+
+    memset(address, 0, sizeof(*address));
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = v4.sin_port;
+    v6->sin6_addr.s6_addr[10] = v6->sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&v6->sin6_addr.s6_addr[12], &v4.sin_addr, sizeof(v4.sin_addr));
+    *len = sizeof(*v6);
+}
+
+static void round_trip(int family, int client_family)
 {
     struct iocp_op accepting = {0}, connecting = {0}, receiving = {0};
     struct sockaddr_storage address;
@@ -238,7 +252,10 @@ static void round_trip(int family)
 
     assert_int_equal(iocp_port_create(1, &port), 0);
     listener = listen_on(family, &address, &len);
-    assert_int_equal(iocp_port_associate(port, socket(family, SOCK_STREAM, 0),
+    if (family != client_family)
+        map(&address, &len);
+    assert_int_equal(iocp_port_associate(port,
+                                         socket(client_family, SOCK_STREAM, 0),
                                          2, 0, &client),
                      0);
     assert_int_equal(
@@ -262,15 +279,20 @@ static void round_trip(int family)
     iocp_port_release(port);
 }
 
-/* Listen, accept, connect with first data and receive over IPv4, IPv6 and
- * Unix sockets. */
+/* Listen, accept, connect with first data and receive over IPv4, Unix and
+ * IPv6 sockets, and over IPv6 to an IPv4 listener (mapped). */
 static void S7_every_address_family(void **state)
 {
+    int v6 = socket(AF_INET6, SOCK_STREAM, 0);
+
+    round_trip(AF_INET, AF_INET);
+    round_trip(AF_UNIX, AF_UNIX);
+    if (v6 < 0)
+        return; /* a machine without it */
     (void)state;
-    round_trip(AF_INET);
-    round_trip(AF_UNIX);
-    if (socket(AF_INET6, SOCK_STREAM, 0) >= 0)
-        round_trip(AF_INET6);
+    close(v6);
+    round_trip(AF_INET6, AF_INET6);
+    round_trip(AF_INET, AF_INET6);
 }
 
 /* Deadlines end an accept, and a send that is partly gone with its bytes. */
@@ -334,11 +356,99 @@ static void S6_no_descriptor_left(void **state)
     iocp_port_release(port);
 }
 
+/* Handles up to the process's limit of descriptors, a receive pending on
+ * each; a byte for each comes through the port; the next descriptor is
+ * refused, and afterwards none is left open. */
+static void P1_handles_up_to_the_limit(void **state)
+{
+    enum { MOST = 9000 };
+    static struct iocp_handle *handles[MOST];
+    static struct iocp_op ops[MOST];
+    static int peers[MOST];
+    int before = dup(0), after, ends[2];
+    unsigned count = 0;
+
+    (void)state;
+    close(before);
+    assert_int_equal(iocp_port_create(1, &port), 0);
+    while (count < MOST && !socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) {
+        peers[count] = ends[1];
+        assert_int_equal(
+            iocp_port_associate(port, ends[0], count, 0, &handles[count]), 0);
+        assert_int_equal(
+            iocp_recv(handles[count], &ops[count], &buffer[count], 1, 0), 0);
+        count++;
+    }
+    assert_in_range(count, 100, MOST);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(write(peers[i], "b", 1), 1);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(iocp_port_wait(port, &packet, DEADLINE), 0);
+        assert_true(packet.op == &ops[packet.key] && packet.bytes == 1);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        iocp_handle_close(handles[i]);
+        close(peers[i]);
+    }
+    assert_int_equal(iocp_port_drain(port, DEADLINE), 0);
+    iocp_port_release(port);
+    after = dup(0);
+    close(after);
+    assert_int_equal(after, before);
+}
+
+/* Sends and receives pending and starting while the peer resets at one
+ * moment after another: each accepted operation has one packet. */
+static void S1_trap_a_reset_at_every_moment(void **state)
+{
+    struct linger at_once = {.l_onoff = 1};
+    struct sockaddr_storage address;
+    struct iocp_handle *listener;
+    socklen_t len;
+
+    (void)state;
+    assert_int_equal(iocp_port_create(1, &port), 0);
+    listener = listen_on(AF_INET, &address, &len);
+    for (unsigned moment = 0; moment < 8; moment++) {
+        struct iocp_op ops[4] = {{0}};
+        struct iocp_handle *handle;
+        unsigned pending = 0;
+        int client = socket(AF_INET, SOCK_STREAM, 0);
+
+        assert_int_equal(connect(client, (struct sockaddr *)&address, len), 0);
+        setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        assert_int_equal(
+            iocp_accept(listener, &ops[0], NULL, NULL, 0, NULL, NULL), 0);
+        expect_packet(&ops[0], 0);
+        handle = ops[0].accepted;
+        for (unsigned step = 0; step < 8; step++) {
+            struct iocp_op *op = &ops[step % 4];
+            int result;
+
+            if (step == moment)
+                close(client);
+            result = step & 1
+                         ? iocp_recv(handle, op, buffer, 8, 0)
+                         : iocp_send(handle, op, buffer, sizeof(buffer), 0);
+            pending += result == 0;
+        }
+        for (; pending; pending--)
+            assert_int_equal(iocp_port_wait(port, &packet, DEADLINE), 0);
+        assert_int_equal(iocp_port_wait(port, &packet, 0), -ETIMEDOUT);
+        iocp_handle_close(handle);
+    }
+    iocp_handle_close(listener);
+    assert_int_equal(iocp_port_drain(port, DEADLINE), 0);
+    iocp_port_release(port);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(C3_trap_a_close_never_touches_the_next_owner),
         cmocka_unit_test(N7_trap_a_cancel_races_with_a_packet),
+        cmocka_unit_test(P1_handles_up_to_the_limit),
+        cmocka_unit_test(S1_trap_a_reset_at_every_moment),
         cmocka_unit_test(Q10_a_second_socket_is_served_meanwhile),
         cmocka_unit_test(Q10_a_deadline_fires_during_a_handler),
         cmocka_unit_test(S6_no_descriptor_left),
