@@ -15,6 +15,8 @@
 #include <cmocka.h>
 #include <iocp.h>
 
+#include "support/unwind.h"
+
 #define SECOND INT64_C(1000000000)
 #define DEADLINE (20 * SECOND)
 
@@ -125,7 +127,9 @@ static void *wait_once(void *arg)
     struct waiter *waiter = arg;
 
     atomic_store(&waiter->tid, gettid());
+    UNWIND_BEGIN;
     waiter->result = iocp_port_wait(port, &waiter->got, DEADLINE);
+    UNWIND_END;
     if (!waiter->result)
         atomic_fetch_add(&parked_order, 1);
     iocp_port_leave(port);

@@ -18,6 +18,8 @@
 #include <cmocka.h>
 #include <iocp.h>
 
+#include "support/unwind.h"
+
 #define DEADLINE INT64_C(20000000000)
 
 static struct iocp_port *port;
@@ -107,8 +109,10 @@ static void *wait_to_be_cancelled(void *ret_taken)
 
     /* In the handler no call is a cancellation point: what was taken is
      * counted. */
+    UNWIND_BEGIN;
     if (!iocp_port_wait(port, &mine, DEADLINE))
         atomic_store((atomic_bool *)ret_taken, true);
+    UNWIND_END;
     return NULL;
 }
 
