@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -122,8 +123,14 @@ int iocp__sys_set_nonblocking(int fd)
 
 void iocp__sys_close(int fd)
 {
-    /* After EINTR the number is free all the same: close(2). */
-    syscall(SYS_close, fd);
+    int state;
+
+    /* libc's own, so that tools which follow descriptors see the number
+     * become free; it is a cancellation point, hence the state. After EINTR
+     * the number is free all the same: close(2). */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    close(fd);
+    pthread_setcancelstate(state, NULL);
 }
 
 int iocp__sys_epoll_create(void)
