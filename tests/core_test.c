@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +162,25 @@ static void start_and_see_parked(struct waiter *waiter)
     }
 }
 
+/* Until the kernel says that the thread is in epoll_wait(). */
+static void see_polling(struct waiter *waiter)
+{
+    char path[64];
+    int call = -1;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/syscall",
+             atomic_load(&waiter->tid));
+    while (call != SYS_epoll_pwait && call != 441 /* epoll_pwait2 */) {
+        FILE *file = fopen(path, "r");
+
+        if (!file || fscanf(file, "%d", &call) != 1)
+            call = -1; /* it runs */
+        if (file)
+            fclose(file);
+        sched_yield();
+    }
+}
+
 static void newest_of_three(void)
 {
     struct waiter waiters[3];
@@ -188,6 +208,34 @@ static void P4_newest_waiter_is_released_first_with_sockets(void **state)
     (void)state;
     for (unsigned i = 0; i < 10; i++)
         newest_of_three();
+}
+
+/* Waiters that parked before the first handle came, one of them after it
+ * had spun: the newest still gets the packet, and then the other. */
+static void P4_waiters_older_than_the_first_handle(void **state)
+{
+    struct waiter waiters[2];
+    struct iocp_handle *late;
+    int ends[2];
+
+    (void)state;
+    /* Every so many parks one spins even where that has not paid. */
+    for (unsigned i = 0; i < 63; i++)
+        assert_int_equal(iocp_port_wait(port, &packet, 1), -ETIMEDOUT);
+    iocp_port_leave(port);
+    start_and_see_parked(&waiters[0]);
+    start_and_see_parked(&waiters[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(iocp_port_associate(port, ends[0], 0, 0, &late), 0);
+    see_polling(&waiters[1]);
+    post(1);
+    pthread_join(waiters[1].thread, NULL);
+    assert_int_equal(waiters[1].got.key, 1);
+    post(2);
+    pthread_join(waiters[0].thread, NULL);
+    assert_int_equal(waiters[0].got.key, 2);
+    iocp_handle_close(late);
+    close(ends[1]);
 }
 
 /* A foreign thread that polls right after its post never gets the packet
@@ -465,6 +513,7 @@ int main(void)
         ON_PORT(P13_the_depth_can_be_read),
         ON_PORT(P4_newest_waiter_is_released_first),
         ON_PAIR(P4_newest_waiter_is_released_first_with_sockets),
+        ON_PORT(P4_waiters_older_than_the_first_handle),
         ON_PAIR(P5_a_poster_cannot_take_it_back),
         ON_PORT(P10_close_releases_every_waiter),
         ON_PORT(N7_a_cancelled_waiter_takes_nothing_along),

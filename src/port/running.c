@@ -76,7 +76,6 @@ static struct iocp__worker *newest_free_locked(struct iocp_port *port)
 static void wake_locked(struct iocp_port *port, struct iocp__worker *worker)
     IOCP__REQUIRES(port->lock)
 {
-    iocp__waiter_remove_locked(port, worker);
     port->locked.wakes[port->locked.wake_count++] = worker;
 }
 
@@ -91,6 +90,7 @@ static void hand_over_locked(struct iocp_port *port,
     if (worker->kind == IOCP__FUTEX) {
         worker->slot = node;
         worker->counted = true;
+        iocp__waiter_remove_locked(port, worker);
         wake_locked(port, worker);
         return;
     }
@@ -123,8 +123,10 @@ void iocp__release_all_locked(struct iocp_port *port)
         struct iocp__worker *worker = worker_of(node);
 
         node = node->next;
-        if (worker->kind == IOCP__FUTEX)
-            wake_locked(port, worker);
+        if (worker->kind != IOCP__FUTEX)
+            continue;
+        iocp__waiter_remove_locked(port, worker);
+        wake_locked(port, worker);
     }
 }
 
@@ -132,6 +134,7 @@ void iocp__release_all_locked(struct iocp_port *port)
  * A thread may run, and nobody is in epoll_wait() to hear of new events:
  * move the newest waiter there. It happens when a worker has blocked or
  * gone, or at the first association; a worker that parks goes there itself.
+ * It stays a waiter on its way, and a packet that comes meanwhile is its own.
  */
 static void promote_locked(struct iocp_port *port) IOCP__REQUIRES(port->lock)
 {

@@ -114,6 +114,7 @@ static void abandon(void *arg)
     struct visit *visit = arg;
     struct iocp_port *port = visit->port;
     struct iocp__worker *self = visit->self;
+    struct iocp__list back = {0};
     struct iocp__node *node = NULL;
 
     iocp__port_lock(port);
@@ -131,11 +132,14 @@ static void abandon(void *arg)
         }
     }
     iocp__count_out_locked(port, self);
-    if (node) {
+    if (node && port->locked.closed) {
+        iocp__list_append(&back, node);
+    } else if (node) {
         iocp__list_prepend(&port->locked.packets, node);
         port->locked.packet_count++;
     }
     iocp__port_unlock(port);
+    iocp__nodes_drop(port, &back);
     if (self->kind == IOCP__POLLER)
         iocp__source_rearm(port);
 }
@@ -250,8 +254,15 @@ static int sleep_on_word(struct visit *visit)
     uint32_t zero = 0;
     int error = 0;
 
-    if (visit->spinning && spin_on_word(visit))
-        return 0;
+    if (visit->spinning) {
+        if (spin_on_word(visit))
+            return 0;
+        /* Who sleeps is no spinner: somebody may wait for the kick that a
+         * spinner makes needless. */
+        iocp__port_lock(visit->port);
+        spin_end_locked(visit->port, visit, false);
+        iocp__port_unlock(visit->port);
+    }
     if (!atomic_compare_exchange_strong_explicit(
             &self->word, &zero, 2, memory_order_acquire, memory_order_acquire))
         return 0;
@@ -275,8 +286,7 @@ static struct iocp__node *park_on_futex(struct iocp_port *port,
     iocp__port_unlock(port);
     error = sleep_on_word(visit);
     iocp__port_lock(port);
-    /* A spinner that slept in the end was woken all the same. */
-    spin_end_locked(port, visit, false);
+    spin_end_locked(port, visit, true);
     /* A slot that is full means released, also when time was up first. */
     iocp__waiter_remove_locked(port, self);
     node = self->slot;
