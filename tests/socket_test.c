@@ -173,10 +173,12 @@ static void S6_closing_ends_the_accept(void **state)
     }
 }
 
-/* Not listening: -EINVAL. A handle in use, or the listener: -EISCONN. */
+/* Not listening, or another port's handle: -EINVAL. A handle in use, or the
+ * listener: -EISCONN. */
 static void S6_accept_refuses_the_wrong_handles(void **state)
 {
     struct iocp_handle *into = empty_handle(), *plain;
+    struct iocp_port *elsewhere;
     struct iocp_op second = {0};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -192,6 +194,12 @@ static void S6_accept_refuses_the_wrong_handles(void **state)
     iocp_handle_close(into);
     expect_packet(&op, -ECANCELED, 0);
     iocp_handle_close(plain);
+    assert_int_equal(iocp_port_create(1, &elsewhere), 0);
+    assert_int_equal(iocp_port_associate(elsewhere, -1, 0, 0, &into), 0);
+    assert_int_equal(iocp_accept(listener, &op, into, NULL, 0, NULL, NULL),
+                     -EINVAL);
+    iocp_handle_close(into);
+    iocp_port_release(elsewhere);
 }
 
 /* Success counts the first data; connected is -EISCONN from then on. */

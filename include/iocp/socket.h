@@ -90,11 +90,11 @@ int iocp_sendto(struct iocp_handle *handle, struct iocp_op *op,
  * Accept one connection on a listening socket. The packet is the
  * listener's: it carries the listener's key.
  *
- * `into` is a handle made beforehand, empty (associated with fd -1) or with
- * a socket that was never used, of any port; it takes the connection's
- * descriptor, and a socket that it had is closed. With NULL the library
- * makes a handle on the listener's port, with the listener's key and flags
- * (see iocp_handle_set_key), which is the caller's to close. Either way
+ * `into` is a handle of the same port made beforehand, empty (associated
+ * with fd -1) or with a socket that was never used; it takes the
+ * connection's descriptor, and a socket that it had is closed. With NULL the
+ * library makes a handle on the listener's port, with the listener's key and
+ * flags (see iocp_handle_set_key), which is the caller's to close. Either way
  * op->accepted is the handle when the packet's status is 0.
  *
  * With size_bytes > 0 the operation completes when the connection's first
@@ -102,10 +102,10 @@ int iocp_sendto(struct iocp_handle *handle, struct iocp_op *op,
  * closed before it sent any; a made-beforehand handle closed meanwhile ends
  * it with -ECANCELED. `ret_peer` (NULL: not wanted) as in iocp_recvfrom().
  *
- * Returns also -ENOTSOCK, -EINVAL (not listening), -EISCONN (`into` is
- * connected, bound or listening, or another accept has it). -EMFILE,
- * -ENFILE, -ENOBUFS and -ENOMEM of the kernel come in the packet when the
- * operation was pending: no connection was lost, it still waits in the
+ * Returns also -ENOTSOCK, -EINVAL (not listening; `into` is of another port),
+ * -EISCONN (`into` is connected, bound or listening, or another accept has it).
+ * -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM of the kernel come in the packet when
+ * the operation was pending: no connection was lost, it still waits in the
  * listener's backlog; back off and start again.
  */
 int iocp_accept(struct iocp_handle *listener, struct iocp_op *op,

@@ -173,6 +173,8 @@ int iocp_accept(struct iocp_handle *listener, struct iocp_op *op,
     op->own.args[4] = (uintptr_t)peer_len;
     if (into == listener)
         result = -EISCONN;
+    else if (into && into->port != listener->port)
+        result = -EINVAL;
     else if (into)
         result = reserve(listener, into, op);
     if (result) {
