@@ -173,6 +173,27 @@ static void S6_closing_ends_the_accept(void **state)
     }
 }
 
+/* A handle that the library made for an accept that is cancelled while it
+ * waits for first data is closed again: none is left open. */
+static void S6_no_handle_is_left_behind(void **state)
+{
+    char byte;
+    int client;
+
+    (void)state;
+    assert_int_equal(iocp_accept(listener, &op, NULL, buffer, 9, NULL, NULL),
+                     0);
+    client = connect_client();
+    while (iocp_cancel(listener, &op))
+        ;
+    expect_packet(&op, -ECANCELED, 0);
+    assert_null(op.accepted);
+    assert_int_equal(iocp_handle_close(listener), 0);
+    assert_int_equal(iocp_port_drain(port, DEADLINE), 0);
+    assert_int_not_equal(recv(client, &byte, 1, 0), 1);
+    close(client);
+}
+
 /* Not listening, or another port's handle: -EINVAL. A handle in use, or the
  * listener: -EISCONN. */
 static void S6_accept_refuses_the_wrong_handles(void **state)
@@ -476,6 +497,7 @@ int main(void)
         TEST(S6_accept_makes_a_handle),
         TEST(S6_accept_waits_for_first_data),
         TEST(S6_closing_ends_the_accept),
+        TEST(S6_no_handle_is_left_behind),
         TEST(S6_accept_refuses_the_wrong_handles),
         TEST(S7_connect_sends_first_data),
         TEST(S7_refused_comes_in_the_packet),

@@ -289,9 +289,10 @@ static int try_at_once_locked(struct iocp_handle *handle,
         break;
     case IOCP__AGAIN:
     case IOCP__YIELD:
-        result = pend_locked(handle, op);
-        if (result)
-            take_back_locked(handle, direction, op, result);
+        op->status = pend_locked(handle, op);
+        /* Bytes that have gone are told by a packet, error or not. */
+        if (op->status)
+            result = done_at_once_locked(handle, direction, op);
         break;
     case IOCP__MOVED:
         move_locked(handle, direction, op);

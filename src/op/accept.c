@@ -58,13 +58,12 @@ static int make(struct iocp_handle *listener, struct iocp_op *op, int fd)
 static enum iocp__outcome attempt_accept(struct iocp_handle *listener,
                                          struct iocp_op *op)
 {
-    int fd = iocp__sys_accept(listener->fd, iocp__pointer(op, 3),
-                              iocp__pointer(op, 4));
-    int error;
+    int fd, error;
 
-    /* The connection was gone before it was taken: the next one, accept(2).*/
-    if (fd == -ECONNABORTED || fd == -EPROTO)
-        return attempt_accept(listener, op);
+    do /* the next one, when a connection was gone too soon: accept(2) */
+        fd = iocp__sys_accept(listener->fd, iocp__pointer(op, 3),
+                              iocp__pointer(op, 4));
+    while (fd == -ECONNABORTED || fd == -EPROTO);
     if (fd < 0)
         return iocp__failed(op, fd);
     iocp__descriptor_claim(fd);
@@ -107,7 +106,17 @@ static enum iocp__outcome attempt_first_data(struct iocp_handle *handle,
                                                     : IOCP__DONE_READY;
 }
 
-static const struct iocp__verb first_data = {.attempt = attempt_first_data};
+/* A handle that the library made is the caller's only with a success. */
+static void first_data_ended(struct iocp_handle *handle, struct iocp_op *op)
+{
+    if (!op->status || into_of(op))
+        return;
+    op->accepted = NULL;
+    iocp_handle_close(handle);
+}
+
+static const struct iocp__verb first_data = {.attempt = attempt_first_data,
+                                             .ended = first_data_ended};
 
 static void accept_moved(struct iocp_op *op)
 {
